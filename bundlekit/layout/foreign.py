@@ -121,7 +121,7 @@ def _is_esp_image(seen: FileView, start: int = 0) -> bool:
     Two others are the description of an application, and an entry point in the memory for instructions.
     """
     header = seen.start[start : start + 24]
-    if len(header) < 24 or header[0] != 0xE9:
+    if len(header) < 24 or header[0] != 0xE9 or (start == 0 and _is_esp8266(seen)):
         return False
     parts = (
         1 <= header[1] <= 16,
@@ -133,6 +133,15 @@ def _is_esp_image(seen: FileView, start: int = 0) -> bool:
         header[7] in (0x2F, 0x40, 0x42, 0x4F),
     )
     return sum(parts) >= 5
+
+
+def _is_esp8266(seen: FileView) -> bool:
+    """An image for the ESP8266: a header of 8 bytes, and addresses of entry and first segment in its memory."""
+    entry, address = (int.from_bytes(seen.start[at : at + 4], "little") for at in (4, 8))
+    places = ((0x40100000, 0x40110000), (0x3FFE8000, 0x40000000), (0x40200000, 0x40400000))
+    plain = seen.at(0, b"\xe9") and any(start <= address < stop for start, stop in places)
+    for_loader = seen.at(0, b"\xea\x04") and address == 0  # two headers, and the code for the flash comes first
+    return (plain or for_loader) and places[0][0] <= entry < places[0][1]
 
 
 def _is_esp_flash(seen: FileView) -> bool:
@@ -346,6 +355,7 @@ _ROWS: Final = (
     ForeignKind("mcuboot", "an MCUboot image", OTHER_TOOL, _is_mcuboot),
     ForeignKind("esp", "an ESP-IDF image", OTHER_TOOL, lambda seen: _is_esp_image(seen) or _is_esp_flash(seen)),
     ForeignKind("esp-merged", "a merged flash image of ESP-IDF", MERGED, _never),  # found by the reader of esp
+    ForeignKind("esp8266", "an image for the ESP8266, which has no secure boot v2", OTHER_TOOL, _is_esp8266),
     ForeignKind("uf2", "a UF2 image", OTHER_TOOL, _begins(b"UF2\n\x57\x51\x5d\x9e")),
     ForeignKind("dfu", "a USB DFU image", OTHER_TOOL, lambda seen: seen.end[-8:-5] == b"UFD"),
     ForeignKind("android-ota", "an Android OTA package", OTHER_TOOL, _is_android_package),

@@ -1,6 +1,7 @@
 """ESP-IDF images: the samples of the real tools, every spoiled case, and any bytes at all."""
 
 import os
+import struct
 import subprocess
 from hashlib import sha256
 from pathlib import Path
@@ -135,6 +136,35 @@ def test_a_merged_flash_image_is_named_with_the_place_of_the_application(fill):
 def test_the_application_of_a_merged_image_is_accepted_when_cut_out():
     where = check(spoil_esp.merged()).findings[0].where
     assert check(spoil_esp.merged()[where.start : where.stop]).verdict == "accept"
+
+
+CODE = bytes(256)
+ESP8266 = {  # as elf2image of esptool writes them, with --version 1 to 3; and the loader of Arduino
+    "version 1": struct.pack("<4BI2I", 0xE9, 2, 2, 0x40, 0x40100004, 0x40100000, 256) + CODE,
+    "version 1, data first": struct.pack("<4BI2I", 0xE9, 2, 2, 0x40, 0x40100004, 0x3FFE8000, 256) + CODE,
+    "version 2": struct.pack("<4BI2I", 0xEA, 4, 2, 0x40, 0x40100004, 0, 256) + CODE,
+    "version 3": struct.pack("<4BI2I", 0xE9, 3, 2, 0x40, 0x40100004, 0x40210010, 256) + CODE,
+    "loader": struct.pack("<4BI2I", 0xE9, 1, 2, 0x40, 0x4010F3F0, 0x4010F000, 256) + CODE,
+}
+
+
+@pytest.mark.parametrize("kind", ESP8266)
+def test_an_image_for_the_esp8266_is_named_as_that(kind):
+    (finding,) = check(ESP8266[kind]).findings
+    assert (finding.rule, finding.cause) == ("not-a-bundle", "unsupported-format")
+    assert finding.params["format"] == "esp8266"
+    assert "ESP-IDF" not in finding.message
+
+
+@pytest.mark.skipif(oracles.found("esptool") is None, reason="esptool is not installed (extra oracles)")
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_what_esptool_makes_for_the_esp8266_is_named_as_that(version, tmp_path):
+    sections = [(b".irom0.text", 0x40201010, CODE), (b".text", 0x40100000, CODE), (b".data", 0x3FFE8000, CODE)]
+    (tmp_path / "app.elf").write_bytes(make_esp.elf(make_esp.XTENSA, 0x40100004, sections))
+    command = [oracles.found("esptool"), "--chip", "esp8266", "elf2image", "--version", str(version)]
+    subprocess.run([*command, "-o", "app", "app.elf"], cwd=tmp_path, check=True, capture_output=True)
+    made = tmp_path / ("app0x00000.bin" if version == 1 else "app")
+    assert check(made.read_bytes()).findings[0].params["format"] == "esp8266"
 
 
 @pytest.mark.parametrize("more", [b"", bytes(12)], ids=["as made", "for flash encryption"])

@@ -151,6 +151,18 @@ def test_what_swugenerator_makes_now_is_accepted(name, tmp_path):
 # --- spoiled images ---
 
 
+@pytest.mark.skipif("cpio" not in TOOLS, reason="cpio is not installed")
+@pytest.mark.parametrize("option", ["-B", "-C 4096"])
+def test_larger_blocks_of_cpio_are_named(option, tmp_path):
+    """Zeros in place of a lost end would be accepted otherwise, and one archive would have several sizes."""
+    data = make_swupdate.image(tmp_path, make_swupdate.IN_JSON, make_swupdate.RSA, f"{make_swupdate.CRC} {option}")
+    (finding,) = judged(data).findings
+    assert (finding.rule, finding.where.stop) == ("trailing-data", len(data))
+    assert "all zero: `cpio -B` and `-C`" in finding.message
+    (finding,) = judged(data[:-1] + b"\1").findings
+    assert (finding.rule, "zero" in finding.message) == ("trailing-data", False)
+
+
 @pytest.mark.parametrize("name", ["signature-last", "signature-first"])
 def test_a_signature_in_another_place_is_not_called_missing(name):
     report = judged(spoil_swupdate.CASES[name].make())

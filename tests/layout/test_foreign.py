@@ -76,6 +76,7 @@ PARTS = {"bundlekit-head", "bundlekit-catalog-head", "esp-merged"}
 
 FILES = OWN | {
     **{name: reported(name)[0].read_bytes() for name in COMPLETE},
+    "esp8266": struct.pack("<4BI2I", 0xE9, 2, 2, 0x40, 0x40100004, 0x40100000, 256) + bytes(256),
     "uf2": b"UF2\n\x57\x51\x5d\x9e" + bytes(504),
     "dfu": bytes(range(1, 200)) + bytes.fromhex("ffff 1157 8304 0001") + b"UFD\x10" + bytes(4),
     "android-ota": archive("META-INF/com/android/metadata", "payload.bin"),

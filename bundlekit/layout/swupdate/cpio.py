@@ -44,6 +44,8 @@ FREE: Final = (
 TRAILER: Final = "TRAILER!!!"
 BLOCK: Final = 512
 """The size of the file is a multiple of this: cpio, swugenerator and bsdcpio fill the last block with zeros."""
+MAX_FILL: Final = 64 * 1024
+"""Bytes after the last block that are read to find out whether they are zeros. ``cpio -B`` fills blocks of 5 KiB."""
 MAX_MEMBERS: Final = 1024
 """Members of an archive. Releases have a few dozen. Each member costs a read and some memory."""
 MAX_NAME: Final = 255
@@ -246,7 +248,10 @@ def _ended(source: Source, members: list[CpioMember], problems: list[Problem], e
         message = f"the file ends within its last block; {size - source.size} bytes are missing"
         problems.append(_fault(message, Span(start=source.size, stop=size), rule="truncated"))
     if source.size > size:
-        message = f"{count(source.size - size, 'byte')} after the last block of the archive"
-        problems.append(_fault(message, Span(start=size, stop=source.size), rule="trailing-data"))
+        rest = Span(start=size, stop=source.size)
+        message = f"{count(rest.size, 'byte')} after the last block of the archive"
+        if rest.size <= MAX_FILL and not any(read(source, rest)):
+            message += f", all zero: `cpio -B` and `-C` fill larger blocks than the {BLOCK} bytes that are allowed"
+        problems.append(_fault(message, rest, rule="trailing-data"))
     padding = Span(start=end.stop, stop=min(size, source.size))
     return CpioArchive(tuple(members), tuple(problems), end, padding if padding.size else None, size)
