@@ -12,6 +12,7 @@ import subprocess
 import threading
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
+from bundlekit.escape import escape
 from bundlekit.model.bundle import Span
 from bundlekit.source import file_of, read
 
@@ -31,8 +32,16 @@ MAX_MEMORY: Final = 512 * 1024 * 1024
 """Bytes of address space for ``unsquashfs``, where the system can limit them."""
 MAX_ERRORS: Final = 4096
 """Bytes of its messages that are read."""
+MAX_LINKS: Final = 2
+"""Symbolic links from a name to a file that are followed. ``rauc bundle`` keeps links within the folder."""
+MAX_LISTING: Final = 4096
+"""Bytes of the listing of one name."""
 MAX_COPY: Final = 64 * 1024 * 1024
 """Bytes of an image that is not a file, and is copied to a temporary one."""
+
+LINK: Final = "symbolic link"
+_LINKS: Final = ("symbolic link", "directory loop detected")
+"""Messages about a link that the program does not follow. The second one is a fault of version 4.5."""
 
 TOOL: Final = "unsquashfs"
 INSTALL: Final = "Install unsquashfs (squashfs-tools 4.5 or later), for example with `apt-get install squashfs-tools`."
@@ -65,21 +74,52 @@ def read_through(
         reason = f"{TOOL} is not installed, so {name} cannot be read from the SquashFS image"
         return MemberFault(reason, damaged=False, next=INSTALL)
     if place := file_of(source):
-        count, code, errors = _run(program, *place, name, limit, consume)
+        fault = _follow(program, *place, name, limit, consume)
         source.ensure_unchanged()
-    elif size > MAX_COPY:
+        return fault
+    if size > MAX_COPY:
         reason = f"{name} cannot be read: the bundle is not a file, and its image is larger than {MAX_COPY} bytes"
         return MemberFault(reason, damaged=False, next="Give the bundle as a file.")
-    else:
-        import tempfile
+    import tempfile
 
-        with tempfile.TemporaryFile() as file:
-            file.write(read(source, Span(start=0, stop=size)))
-            file.flush()
-            count, code, errors = _run(program, file.fileno(), 0, name, limit, consume)
-    if count > limit:
-        return MemberFault(f"{name} has more than {limit} bytes", damaged=True)
-    return None if code == 0 else _fault(name, code, errors, _deadline(limit))
+    with tempfile.TemporaryFile() as file:
+        file.write(read(source, Span(start=0, stop=size)))
+        file.flush()
+        return _follow(program, file.fileno(), 0, name, limit, consume)
+
+
+def _follow(
+    program: str, fd: int, offset: int, name: str, limit: int, consume: Callable[[bytes], None]
+) -> MemberFault | None:
+    """Read the file, also through a symbolic link to another file of the root, which version 4.5 cannot follow.
+
+    The device mounts the image, and follows such a link. Any other link leads to what is not in the payload.
+    """
+    linked = name
+    for _ in range(MAX_LINKS + 1):
+        count, code, errors = _run(program, fd, offset, ("-cat", linked), limit, consume)
+        if count > limit:
+            return MemberFault(f"{name} has more than {limit} bytes", damaged=True)
+        if code == 0:
+            return None
+        target = _target(program, fd, offset, linked) if any(one in errors for one in _LINKS) else None
+        if target is None:
+            fault = _fault(linked, code, errors, _deadline(limit))
+            return fault if linked == name else fault._replace(reason=f"{name} is a {LINK}, and {fault.reason}")
+        if "/" in target or target in (".", ".."):
+            what = f"{linked} is a {LINK} to {escape(target)!r}, and not to a file next to it"
+            return MemberFault(what, damaged=True)
+        linked = target
+    return MemberFault(f"{name} is a {LINK} in a circle, or a chain of more than {MAX_LINKS} links", damaged=True)
+
+
+def _target(program: str, fd: int, offset: int, name: str) -> str | None:
+    """What the symbolic link ``name`` in the root leads to; None if it is none, or if its listing is not one line."""
+    pieces: list[bytes] = []
+    _, code, _ = _run(program, fd, offset, ("-dest", "root", "-lln", name), MAX_LISTING, pieces.append)
+    lines = b"".join(pieces).decode("utf-8", "replace").split("\n")
+    mode, _, target = lines[1].partition(f" root/{name} -> ") if len(lines) == 3 else ("", "", "")
+    return target if code == 0 and mode.startswith("l") and target else None
 
 
 class _FoundError(Exception):
@@ -96,9 +136,9 @@ def find_member(source: Source, size: int, name: str) -> MemberFault | None:
         fault = read_through(source, size, name, PIECE, found)
     except _FoundError:
         return None
-    if fault is None or not fault.damaged or "no matches for" in fault.reason:
+    if fault is None or not fault.damaged or "no matches for" in fault.reason or LINK in fault.reason:
         return fault
-    return fault._replace(damaged=False)  # such as a link that this program cannot follow
+    return fault._replace(damaged=False)  # such as a folder
 
 
 def _deadline(limit: int) -> float:
@@ -131,14 +171,14 @@ def _first(errors: str) -> str:
 
 
 def _run(
-    program: str, fd: int, offset: int, name: str, limit: int, consume: Callable[[bytes], None]
+    program: str, fd: int, offset: int, action: tuple[str, ...], limit: int, consume: Callable[[bytes], None]
 ) -> tuple[int, int, str]:
-    """The size of the output of ``unsquashfs``, its exit code, and its messages.
+    """The size of the output of ``unsquashfs``, its exit code, and its messages. ``action`` ends with a name.
 
     ``consume`` gets the output. It ends after more than ``limit`` bytes, which are then not part of it.
     """
     few = ["-no-progress", "-quiet", "-processors", "1", "-data-queue", "4", "-frag-queue", "4", "-offset", str(offset)]
-    command = [program, *few, "-no-wildcards", "-cat", f"/dev/fd/{fd}", name]
+    command = [program, *few, "-no-wildcards", *action[:-1], f"/dev/fd/{fd}", action[-1]]
     with subprocess.Popen(  # noqa: S603 - the command is a constant, and the file is given by its descriptor
         command,
         stdin=subprocess.DEVNULL,

@@ -25,8 +25,8 @@ TOOLS = all(map(shutil.which, ("mksquashfs", "unsquashfs")))
 needs_tools = pytest.mark.skipif(not TOOLS, reason="squashfs-tools are not installed")
 
 
-def plain(folder, *, digest=None, size=None, name="rootfs.img", more=""):
-    """A signed plain bundle with one image, whose manifest can be wrong about it."""
+def plain(folder, *, digest=None, size=None, name="rootfs.img", more="", links=()):
+    """A signed plain bundle with one image, whose manifest can be wrong about it. ``links`` replace files."""
     inside = folder / "inside"
     inside.mkdir()
     (inside / "rootfs.img").write_bytes(IMAGE)
@@ -36,7 +36,24 @@ def plain(folder, *, digest=None, size=None, name="rootfs.img", more=""):
         + ("" if size == "" else f"size={len(IMAGE) if size is None else size}\n")
         + more
     )
-    command = ["mksquashfs", str(inside), str(folder / "image"), "-all-root", "-noappend", "-quiet", "-no-progress"]
+    for link, target in links:
+        if (inside / link).exists():
+            (inside / link).rename(inside / target.strip("/"))
+        (inside / link).symlink_to(target)
+    return repacked(folder)
+
+
+def repacked(folder):
+    """The signed plain bundle of what is in ``inside``, and the size of its image."""
+    command = [
+        "mksquashfs",
+        str(folder / "inside"),
+        str(folder / "image"),
+        "-all-root",
+        "-noappend",
+        "-quiet",
+        "-no-progress",
+    ]
     subprocess.run(command, check=True, capture_output=True)
     content = (folder / "image").read_bytes()
     path = folder / "made.raucb"
@@ -77,6 +94,55 @@ def test_a_wrong_digest_or_size_is_found(tmp_path, changes, message):
     ((rule, start, end, found),) = faults
     assert (report.verdict, rule, start, end) == ("reject", RULE, 0, stop)
     assert found.startswith(message)
+
+
+@needs_tools
+@pytest.mark.parametrize(
+    "links",
+    [
+        [("rootfs.img", "image -> of 2026")],
+        [("rootfs.img", "second"), ("second", "third")],
+        [("manifest.raucm", "text")],
+        [("manifest.raucm", "second"), ("second", "third")],
+        [("program", "rootfs.img")],
+    ],
+)
+@pytest.mark.parametrize("as_file", [True, False])
+def test_a_link_to_a_file_next_to_it_is_followed_as_the_mounted_image_does(tmp_path, links, as_file):
+    """``rauc bundle`` accepts such links, and ``unsquashfs`` 4.5 takes them for a loop of folders."""
+    more = "\n[hooks]\nfilename=program\n" if links[0][0] == "program" else ""
+    path, _ = plain(tmp_path, links=links, more=more)
+    report, outcome, faults = check(path if as_file else BytesSource(path.read_bytes()), full=True)
+    assert (report.verdict, outcome.outcome, faults, report.findings) == ("accept", "passed", [], ())
+
+
+@needs_tools
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("/text", "{} is a symbolic link to '/text', and not to a file next to it"),
+        ("sub/../text", "{} is a symbolic link to 'sub/../text', and not to a file next to it"),
+        ("..", "{} is a symbolic link to '..', and not to a file next to it"),
+        ("none", "{} is a symbolic link, and unsquashfs finds no none in the payload: cat: no matches for /none"),
+        ("self", "{} is a symbolic link in a circle, or a chain of more than 2 links"),
+    ],
+)
+@pytest.mark.parametrize(("name", "rule"), [("other.img", RULE), ("manifest.raucm", "metadata-malformed")])
+def test_any_other_link_is_refused_as_what_it_is(tmp_path, target, reason, name, rule):
+    inside = tmp_path / "inside"
+    path, stop = plain(tmp_path, name="other.img" if name == "other.img" else "rootfs.img")
+    (inside / name).unlink(missing_ok=True)
+    (inside / name).symlink_to(name if target == "self" else target)
+    path, stop = repacked(tmp_path)
+    found = [(one.rule, one.where.start, one.where.stop, one.message) for one in check(path, full=True)[0].findings]
+    assert found == [(rule, 0, stop, reason.format(name))]
+
+
+@needs_tools
+def test_a_program_outside_of_the_image_is_not_in_it(tmp_path):
+    path, stop = plain(tmp_path, more="\n[hooks]\nfilename=program\n", links=[("program", "/bin/sh")])
+    _, _, faults = check(path, full=True)
+    assert faults == [(RULE, 0, stop, "program is a symbolic link to '/bin/sh', and not to a file next to it")]
 
 
 @needs_tools
