@@ -529,6 +529,31 @@ def test_a_cut_journal_never_causes_what_the_probes_contradict(end):
             assert {"active", "standby"}.isdisjoint(world.new)
 
 
+@pytest.mark.parametrize("kill", ["K", "C"])
+@pytest.mark.parametrize("step", ["storage", "active", "standby"])
+def test_a_cut_journal_of_a_run_under_way_never_says_that_nothing_was_changed(step, kill):
+    """The power fails in an apply, and the journal comes back from a copy that was made earlier in the run."""
+    faults = fault("apply", step, kill)
+    whole = World(faults)
+    with pytest.raises(ControllerKilled):
+        whole.run()
+    for kept in range(1, len(whole.records)):
+        world = World(faults, hooks=Recording)
+        with pytest.raises(ControllerKilled):
+            world.run()
+        changed = {name for name, version in world.pair.versions().items() if version != world.job.targets[name].old}
+        world.journal._records[world.job.pair] = list(world.records[:kept])
+        world.hooks.watching = True
+        outcome = world.resume()
+        assert world.hooks.contradicted == [], f"cut after {kept} records"
+        if outcome.kind in {"rejected", "cancelled", "superseded"}:
+            assert not changed, f"cut after {kept} records: {outcome.reason}"
+        if outcome.kind == "succeeded":
+            assert world.new == set(world.job.targets)
+        if outcome.kind == "reverted":
+            assert {"active", "standby"}.isdisjoint(world.new)
+
+
 @pytest.mark.parametrize("end", [None, ("apply", "active", "F")], ids=str)
 def test_a_record_taken_out_and_the_chain_recomputed_never_causes_what_the_probes_contradict(end):
     faults = [fault(*end)] if end else []

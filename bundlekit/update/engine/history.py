@@ -270,6 +270,14 @@ class History:
             return f"the probe reports {answer.kind}, but the journal leads to {expected}"
         return ""
 
+    def _unrecorded(self, step: str, answer: Answer) -> str:
+        """Why the first probe of ``step`` shows a change by this run whose records are lost; empty if it does not."""
+        target = self.job.targets[step]
+        changed = answer.kind == "partial" or (answer.kind == "new" and target.old != target.new)
+        if step in self.before or answer.run != self.run or not changed or self.job.repair:
+            return ""
+        return f"the probe reports {answer.kind} by this run, and the journal has no record of the change"
+
     def changed_since(self, step: str, answer: Answer) -> str:
         """What of ``step`` is no longer as this run saw it first; empty if nothing is."""
         first = self.surveyed[step]
@@ -371,6 +379,7 @@ class History:
             if answer.fence is not None:
                 self.fences[step] = answer.fence
             tally.unknowns = tally.unknowns + 1 if answer.kind not in ANY else 0
+            unrecorded = self._unrecorded(step, answer)
             if step not in self.before and answer.kind in ANY:
                 self.before[step] = answer.kind
                 self._expected[step] = frozenset({answer.kind})
@@ -379,7 +388,7 @@ class History:
                 self._owner_before.setdefault(step, answer.owner)
             if why := self.overtaken(step, answer):
                 self._lose(step, why)
-            why = self.explains(step, answer)
+            why = unrecorded or self.explains(step, answer)
             if why and self.unexplained is None and not self.surely_untouched:
                 self.unexplained = step, why
         if verb in {"apply", "revert"} and answer.kind == "ok":
