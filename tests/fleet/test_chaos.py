@@ -139,7 +139,7 @@ class Storm:
         ends = self.onlooker.ends()
         assert set(ends) == set(self.fleet.pairs)
         wrong = {pair: end for pair, end in ends.items() if end not in self.expected[pair]}
-        assert not wrong
+        assert not wrong, [self.story(pair) for pair in wrong]
         assert not list(self.fleet.violations())
         for pair, end in ends.items():
             self.compare(pair, end)
@@ -151,6 +151,11 @@ class Storm:
             state.close()
         assert [host.end() for host in self.hosts] == [0] * len(self.hosts)
         assert not [line for host in self.hosts for line in tracebacks(host)]
+
+    def story(self, pair):
+        """What is known about a pair that did not end as it has to."""
+        notes = self.onlooker.rows("SELECT pair, outcome, note FROM bundlekit.rollout_pair")
+        return [one for one in notes if one[0] == pair], self.expected[pair], appliances.events(self.fleet.root, pair)
 
     def compare(self, pair, end):
         """What the end states, and what is true of the pair."""
