@@ -68,13 +68,14 @@ def best_chain(
     *,
     listed: Sequence[Certificate] = (),
     bound: Callable[[bytes], bool] | None = None,
+    any_purpose: bool = True,
 ) -> Chain:
     """Whether the first of ``carried``, the signer, leads to one of ``anchors`` at the time ``at``.
 
-    ``listed`` are further certificates that can be on the path. Any valid path counts. If there is none, the reasons
-    are those of the path that comes nearest, in this order: not a signer's certificate, wrong purpose, not yet valid or
-    expired, weak, algorithm of the chain unsupported, chain invalid. A signer without a path to an anchor is unknown,
-    and nothing more is reported about it.
+    ``listed`` are further certificates that can be on the path. A CA for any purpose counts with ``any_purpose``. Any
+    valid path counts. If there is none, the reasons are those of the path that comes nearest, in this order: not a
+    signer's certificate, wrong purpose, not yet valid or expired, weak, algorithm of the chain unsupported, chain
+    invalid. A signer without a path to an anchor is unknown, and nothing more is reported about it.
 
     Every certificate of the signature must be accounted for. It leads to an anchor by signatures, whether or not that
     path is valid. Or it is above the signer, and the signer has ``bound`` it (by its DER) with the signature itself.
@@ -82,7 +83,7 @@ def best_chain(
     """
     graph = CertificateGraph(carried[0], (*carried[1:], *listed), anchors)
     try:
-        chains = _chains(graph, at, purpose)
+        chains = _chains(graph, at, purpose, any_purpose=any_purpose)
         extra = _surplus(carried, graph, bound) if chains else None
     except SignatureFault as refusal:
         return Chain(certificates=tuple(carried), anchor=None, refusals=(refusal,))
@@ -96,14 +97,17 @@ def best_chain(
 
 
 def _chains(
-    graph: CertificateGraph, at: datetime, purpose: str
+    graph: CertificateGraph, at: datetime, purpose: str, *, any_purpose: bool
 ) -> list[tuple[tuple[Certificate, ...], tuple[SignatureFault, ...]]]:
     """The valid paths; otherwise the nearest one, with its reasons; otherwise none."""
 
     def faults(child: Certificate, issuer: Certificate) -> int:
-        return sum(1 for _ in _ca_reasons(issuer, at, purpose)) + sum(1 for _ in _link_reasons(child, issuer))
+        against = (*_ca_reasons(issuer, at, purpose, any_purpose=any_purpose), *_link_reasons(child, issuer))
+        return len(against)
 
-    examined = [(path, _each_rule_once(reasons(path, at, purpose))) for path in graph.paths(faults)]
+    examined = [
+        (path, _each_rule_once(reasons(path, at, purpose, any_purpose=any_purpose))) for path in graph.paths(faults)
+    ]
     examined.sort(key=lambda one: (len(one[1]), len(one[0])))
     holding = []
     for path, against in examined[:MAX_PATHS_VERIFIED]:
@@ -260,8 +264,8 @@ def _serves(purposes: tuple[str, ...] | None, purpose: str) -> bool:
     return purposes is not None and PURPOSES[purpose] in purposes
 
 
-def _may_certify(purposes: tuple[str, ...] | None, purpose: str) -> bool:
-    return purposes is None or _serves(purposes, purpose) or ANY_PURPOSE in purposes
+def _may_certify(purposes: tuple[str, ...] | None, purpose: str, *, any_purpose: bool = True) -> bool:
+    return purposes is None or _serves(purposes, purpose) or (any_purpose and ANY_PURPOSE in purposes)
 
 
 # --- the second examination ---
@@ -285,11 +289,13 @@ def _unknown(graph: CertificateGraph) -> SignatureFault:
     return SignatureFault("signer-unknown", msg, signer.der, issuer=last.issuer)
 
 
-def reasons(chain: Sequence[Certificate], at: datetime, purpose: str) -> Iterator[SignatureFault]:
+def reasons(
+    chain: Sequence[Certificate], at: datetime, purpose: str, *, any_purpose: bool = True
+) -> Iterator[SignatureFault]:
     """Why a path, from the signer to the anchor, is not valid, in the order that `best_chain` states."""
     yield from signer_refusals(chain[0], purpose)
     for one in chain[1:]:
-        yield from _purpose_reasons(one, purpose)
+        yield from _purpose_reasons(one, purpose, any_purpose=any_purpose)
     for one in chain:
         yield from _time_reasons(one, _part(one, chain), at)
     for one in chain:
@@ -311,9 +317,9 @@ def reasons(chain: Sequence[Certificate], at: datetime, purpose: str) -> Iterato
         yield SignatureFault("chain-invalid", msg, chain[0].der)
 
 
-def _ca_reasons(one: Certificate, at: datetime, purpose: str) -> Iterator[SignatureFault]:
+def _ca_reasons(one: Certificate, at: datetime, purpose: str, *, any_purpose: bool) -> Iterator[SignatureFault]:
     """The faults of the certificate of a CA alone."""
-    yield from _purpose_reasons(one, purpose)
+    yield from _purpose_reasons(one, purpose, any_purpose=any_purpose)
     yield from _time_reasons(one, one.name, at)
     if one.weakness:
         yield weak_key(one.name, one.weakness, one.der)
@@ -325,11 +331,12 @@ def _link_reasons(child: Certificate, issuer: Certificate) -> Iterator[Signature
     yield from _authority_reasons(child, issuer)
 
 
-def _purpose_reasons(one: Certificate, purpose: str) -> Iterator[SignatureFault]:
-    if not _may_certify(one.purposes, purpose):
-        msg = (
-            f"The CA {one.name} is not allowed to certify signers for {purpose}: its certificate names other purposes."
-        )
+def _purpose_reasons(one: Certificate, purpose: str, *, any_purpose: bool) -> Iterator[SignatureFault]:
+    if not _may_certify(one.purposes, purpose, any_purpose=any_purpose):
+        names = "names other purposes"
+        if ANY_PURPOSE in (one.purposes or ()):
+            names = "is for any purpose (anyExtendedKeyUsage), which OpenSSL on the device does not count"
+        msg = f"The CA {one.name} is not allowed to certify signers for {purpose}: its certificate {names}."
         yield SignatureFault("wrong-purpose", msg, one.der, purpose=purpose)
 
 

@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 
 
 class Claim(Frozen, frozen=True, kw_only=True):
-    """A well-formed signature: its algorithms, and its certificates from the signer's upwards."""
+    """A well-formed signature: its algorithms, and its certificates from the signer's upwards.
+
+    ``any_purpose`` is whether a CA for any purpose can certify the signer.
+    """
 
     signature: cms.Signature
     scheme: SignatureScheme
     digest: str
     line: tuple[Certificate, ...]
+    any_purpose: bool = True
 
 
 def read_claim(blob: bytes) -> Claim:

@@ -58,7 +58,8 @@ def cms_evidence(
         except SignatureFault as refusal:
             made.append(unreadable(index, stored.value, stored.blob, [refusal], store))
             continue
-        claim = Claim(signature=signature, scheme=scheme, digest=digest, line=line)
+        # The devices verify with OpenSSL, which does not count a CA for any purpose (anyExtendedKeyUsage).
+        claim = Claim(signature=signature, scheme=scheme, digest=digest, line=line, any_purpose=False)
         key = line[0].key if line else _pinned(claim, store, used)
         refusals = [*stray, *_faults(claim, key, used)]
         made.append(amounts_to(index, stored.value, stored.blob, claim, key, refusals, store, context))

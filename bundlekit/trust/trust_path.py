@@ -72,7 +72,15 @@ def trust_paths(
         )
         stranger = SignatureFault("signer-unknown", msg, claim.signature.identifier or b"", certificates=0)
         return (TrustPath(refusals=(stranger,)),)
-    best = best_chain(claim.line, trusted.anchors, at, purpose, listed=listed, bound=claim.signature.binds)
+    best = best_chain(
+        claim.line,
+        trusted.anchors,
+        at,
+        purpose,
+        listed=listed,
+        bound=claim.signature.binds,
+        any_purpose=claim.any_purpose,
+    )
     best = replace(best, refusals=tuple(_with_advice(fault, store) for fault in best.refusals))
     if pin and best.refusals and _all_covered(claim, pin.key, trusted, listed) and not list(_unfound(best, claim)):
         # The certificates are not suitable, but the key is trusted without them, and none of their bytes can change.

@@ -358,6 +358,29 @@ def test_the_overview_names_the_formats(place, formats, usable):
     assert ("UNUSABLE: signs advisories only" in line) is not usable
 
 
+ANY = pki.ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
+MAIL = pki.ExtendedKeyUsageOID.EMAIL_PROTECTION
+
+
+@pytest.mark.parametrize(
+    ("purposes", "expected"),
+    [([ANY], ["wrong-purpose"]), ([ANY, MAIL], []), ([MAIL], []), (None, []), ([pki.CODE_SIGNING], ["wrong-purpose"])],
+)
+def test_a_ca_for_any_purpose_certifies_no_signer_of_other_formats(tmp_path, purposes, expected):
+    """RFC 5280 allows it, and update.bin too. Devices verify with OpenSSL, which does not count it."""
+    leaf = pki.signer(issuer="Intermediate", purposes=[MAIL])
+    blob = forge(key("p256", "Signer"), [leaf, pki.intermediate(purposes=purposes)], head=CONTENT)
+    found = judge(blob, unnamed(pki.anchors(pki.root()).trusted, purpose="email-protection"))
+    assert rules(found) == expected
+    messages = [problem.message for one in found for problem in one.problems]
+    assert all(("anyExtendedKeyUsage" in one) is (purposes == [ANY]) for one in messages)
+    for file, data in (("blob", blob), ("content", CONTENT), ("root.pem", pki.pem(pki.root()))):
+        (tmp_path / file).write_bytes(data)
+    command = "cms -verify -inform DER -in blob -content content -CAfile root.pem -purpose smimesign -binary -out out"
+    done = openssl(*command.split(), "-attime", str(int(NOW.timestamp())), cwd=tmp_path)
+    assert (done.returncode == 0) is not bool(expected), done.stderr
+
+
 # --- hostile objects ---
 
 
