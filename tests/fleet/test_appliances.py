@@ -66,6 +66,16 @@ def test_a_pair_takes_two_bundles_in_a_row(fleet, program):
     assert not list(fleet.violations())
 
 
+@pytest.mark.parametrize(("call", "kind", "half"), [("verify standby", "fail", False), ("apply storage", "kill", True)])
+def test_only_the_change_that_a_fault_interrupts_is_ever_half_done(fleet, monkeypatch, call, kind, half):
+    """Otherwise a worker that is killed while it calls another hook of the pair would be a second fault."""
+    write, seen = appliances._write, []
+    monkeypatch.setattr(appliances, "_write", lambda path, value: seen.append(value) or write(path, value))
+    appliances.put_fault(fleet.root, "pair-000000", call, kind)
+    updates(fleet, program=False)()
+    assert any(value.get("partial") for value in seen) == half
+
+
 FAULTS = [
     ("prepare standby", "fail", "rejected", OLD),
     ("apply storage", "kill", "reverted", OLD),
