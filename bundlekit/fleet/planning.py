@@ -163,7 +163,7 @@ def _planned(found: Eligibility, gates: int, at: dt.datetime) -> PlannedFleet:
         because=action.because,
         faults=tuple(found.faults),
         skipped=tuple(f"{Path(one.subject).name}: {one.message}" for one in found.bundles.skipped),
-        warnings=tuple(_never_met(rollout)),
+        warnings=(*_never_met(rollout), *_unknown_labels(rollout)),
     )
     return PlannedFleet(plan=plan, rollout=rollout, minutes=minutes, found=found)
 
@@ -204,6 +204,14 @@ def _shortest(pairs: tuple[str, ...], rollout: Rollout, minutes: dict[str, int |
     for (_, limit), counter in zip(rollout.limits, by_label, strict=True):
         bounds += [-(-shared // limit) for shared in counter.values()]
     return max(bounds)
+
+
+def _unknown_labels(rollout: Rollout) -> Iterator[str]:
+    """The limits by a label that no pair has: all pairs share one."""
+    kinds = set(rollout.classes.values())
+    for at, (label, limit) in enumerate(rollout.limits):
+        if kinds and not any(kind.labels[at] for kind in kinds):
+            yield f"max-in-flight.per: no pair has the fact {label}, so all pairs share its limit of {limit}"
 
 
 def _never_met(rollout: Rollout) -> Iterator[str]:

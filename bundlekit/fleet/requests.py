@@ -31,12 +31,17 @@ def ask_rollout(store: RolloutStore, name: str, verb: RolloutVerb, *, by: str, r
     """
     file = store.load(name).fleet.file
     with store.ordered(name):
-        finished, approval = store.database.rows(
-            "SELECT finished IS NOT NULL, approval FROM bundlekit.rollout WHERE name = %(name)s", {"name": name}
+        finished, approval, phase = store.database.rows(
+            "SELECT finished IS NOT NULL, approval, phase FROM bundlekit.rollout WHERE name = %(name)s", {"name": name}
         )[0]
         if finished:
             raise BundlekitError(
                 f"The rollout {name} has finished.", next_step=f"{command('fleet retry')} tries pairs again."
+            )
+        if verb == "pause" and phase in {"stopped", "aborted"}:
+            raise BundlekitError(
+                f"The rollout {name} is {phase} already, so nothing starts.",
+                next_step=f"{command('fleet resume', name)} continues it.",
             )
         if verb == "approve":
             wave = wave or str(approval)
@@ -74,6 +79,14 @@ def ask_rollout(store: RolloutStore, name: str, verb: RolloutVerb, *, by: str, r
 
 def _take_pairs(store: RolloutStore, values: Values) -> None:
     """Take the pairs again that a stop has freed."""
+    freed = "SELECT pair FROM bundlekit.rollout_pair WHERE rollout = %(name)s AND outcome IS NULL AND NOT taken"
+    if taken := store.taken_elsewhere(
+        str(values["name"]), [str(pair) for (pair,) in store.database.rows(freed, values)]
+    ):
+        raise RolloutExistsError(
+            f"The rollout {values['name']} cannot have its pairs again: {taken}.",
+            next_step="Resume after the end of the other rollout.",
+        )
     try:
         store.database.execute(
             """

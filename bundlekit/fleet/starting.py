@@ -86,9 +86,14 @@ def start_rollout(
         _require_complete(planned, path)
         BundleShelf(fleet).require({stop.id: stop.bundle for route in planned.plan.routes for stop in route.stops})
         add_states()
+        if taken := store.taken_elsewhere(name, list(planned.rollout.classes)):
+            raise RolloutExistsError(f"{path}: {taken}.", next_step=_STOP_FIRST)
         _add_pairs(store, planned)
         notify(store.database)
     return planned.plan
+
+
+_STOP_FIRST: Final = "Wait for the end of that rollout, or stop it: that frees the pairs that it has not started."
 
 
 def _add_rollout(store: RolloutStore, values: Values) -> None:
@@ -174,6 +179,5 @@ def _add_batch(store: RolloutStore, batch: list[Values]) -> None:
         )
     except DuplicateRowError as error:
         raise RolloutExistsError(
-            f"A pair is already in another rollout that has not finished: {error.message}",
-            next_step="Wait for its end, or stop that rollout: that frees the pairs that it has not started.",
+            f"A pair is already in another rollout that has not finished: {error.message}", next_step=_STOP_FIRST
         ) from error

@@ -76,12 +76,12 @@ def _last(status: FleetStatus) -> Iterator[Line]:
     if status.approval:
         yield Line(f"  next: {command('fleet approve', status.name, by='NAME', reason='TEXT')}")
     by = {"by": "NAME", "reason": "TEXT"}
-    ended = status.phase in {"aborted", "finished"}
-    if ended and status.unsuccessful:
+    failed = status.phase in {"aborted", "finished"} and status.unsuccessful
+    if failed:
         again = command("fleet retry", status.name, end="KIND", **by)
         yield Line(f"  next: {again}, once the cause is removed")
     if status.phase in {"aborted", "stopped", "paused"}:
-        yield Line(f"  next: {command('fleet resume', status.name, **by)}{', after that' if ended else ''}")
+        yield Line(f"  next: {command('fleet resume', status.name, **by)}{', after that' if failed else ''}")
 
 
 def _wave(wave: FleetWaveStatus) -> str:
@@ -93,7 +93,7 @@ def _wave(wave: FleetWaveStatus) -> str:
 
 def _bar(wave: FleetWaveStatus, cells: int) -> str:
     full = cells * sum(wave.ends.values()) // wave.pairs if wave.pairs else cells
-    return f"[{'#' * full}{'-' * (cells - full)}]"
+    return f"[{'=' * full}{'-' * (cells - full)}]"
 
 
 def prometheus(found: Iterable[FleetStatus]) -> str:

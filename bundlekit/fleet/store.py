@@ -37,7 +37,7 @@ from bundlekit.fleet.fleet_report import FleetStop
 from bundlekit.model.appliance import Appliance
 from bundlekit.model.decision import Acceptance
 from bundlekit.update.engine.plan import seconds
-from bundlekit.wording import command
+from bundlekit.wording import command, count
 
 if TYPE_CHECKING:
     from bundlekit.database.connection import Values
@@ -115,6 +115,17 @@ class RolloutStore:
                 f"The database {self.database.name}: the role cannot write the tables {', '.join(missing)}.",
                 next_step=f"Grant it the rights of a worker; {command('explain', 'fleet')} lists them under Roles.",
             )
+
+    def taken_elsewhere(self, name: str, pairs: Sequence[str]) -> str:
+        """Which of ``pairs`` another rollout than ``name`` has, in words; empty if none has one."""
+        rows = self.database.rows(
+            """
+            SELECT pair, rollout, count(*) OVER () FROM bundlekit.rollout_pair
+            WHERE taken AND rollout <> %(name)s AND pair = ANY(%(pairs)s) ORDER BY pair LIMIT 1
+            """,
+            {"name": name, "pairs": list(pairs)},
+        )
+        return f"{count(rows[0][2], 'pair')} in another rollout: {rows[0][0]} in {rows[0][1]}" if rows else ""
 
     def on_hold(self, pairs: Sequence[str]) -> tuple[str, ...]:
         """Those of ``pairs`` that are on hold by their journals, by name."""

@@ -27,6 +27,7 @@ from bundlekit.fleet.store import RolloutStore
 from bundlekit.update.engine.errors import JournalError
 from bundlekit.update.state.lease import KEEP, LEASE_SECONDS
 from bundlekit.update.state.postgres_state import PostgresState
+from bundlekit.update.state.sqlite_journal import has_private_folder
 from bundlekit.update.state.support_bundle import LOGS
 from bundlekit.update.targets.select import hooks_for
 
@@ -101,6 +102,7 @@ class FleetWorker:
         Only a database that cannot be used at the start is an error (JournalError or DatabaseError). Later the worker
         waits for it to come back.
         """
+        has_private_folder(self.folder)  # raises for one that others can enter, before anything is opened
         with self._state.lent() as database:  # the first connection makes the tables, or shows what is wrong
             RolloutStore(database).require_rights()
         threads = [

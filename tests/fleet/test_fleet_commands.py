@@ -94,6 +94,8 @@ def test_operators_ask_for_a_pause_a_resume_a_stop_and_an_approval(fleet, capsys
     assert run(["fleet", "stop", *ADA]) == 0
     assert run(["fleet", "worker", "--until-finished"]) == 0
     assert statuses(capsys)[1][0]["phase"] == "stopped"
+    assert run(["fleet", "pause"]) == 3
+    assert "The rollout simulated is stopped already, so nothing starts." in capsys.readouterr().err
     assert run(["fleet", "status", "missing"]) == 3
     assert "No rollout has the name 'missing'; there are simulated." in capsys.readouterr().err
     assert run(["fleet", "resume", *ADA]) == 0
@@ -136,7 +138,7 @@ def test_a_retry_of_a_pair_on_hold_names_what_clears_it(fleet, capsys):
     assert run(["fleet", "retry", "simulated", "--end", "degraded", *ADA]) == 0
     told = capsys.readouterr()
     assert "1 pair of rollout simulated tried again: pair-000001" in told.out
-    assert "1 pair on hold, whose update is rejected until then: pair-000001\n" in told.err
+    assert "1 pair on hold, so the update is rejected until the hold is cleared: pair-000001\n" in told.err
     assert "--pair pair-000001 --by NAME --reason TEXT" in told.err
     assert run(["fleet", "retry", "simulated", "pair-000000", *ADA]) == 1
     assert "that succeeded" in capsys.readouterr().err
@@ -208,11 +210,12 @@ def test_the_live_status_on_a_terminal_is_a_screen_of_its_own(memory_folder, mon
 
 
 @pytest.mark.parametrize("rollouts", [1, 2])
-@pytest.mark.parametrize("height", range(1, 60))
+@pytest.mark.parametrize("height", range(1, 61))
 def test_the_live_view_is_never_higher_than_the_terminal(height, rollouts):
     rows = [row.text for row in frame([status_with_failures(20)] * rollouts, height)]
     assert len(rows) <= max(height, 3 * rollouts + 1)
     assert sum(row.startswith("FINISHED") for row in rows) == rollouts
+    assert height < 60 or f"  wave one: [{'=' * 20}] 20 pairs: 20 reverted" in rows
     assert sum("more lines: see the status without --live" in row for row in rows) == rollouts * (
         height < 25 * rollouts + 1
     )
@@ -253,3 +256,26 @@ def test_pairs_that_did_not_succeed_are_exported(fleet, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert run(["fleet", "export", "--into", str(tmp_path / "file")]) == 3
     assert "cannot be made" in capsys.readouterr().err
+
+
+def test_a_pair_of_another_rollout_is_named_with_it(fleet, capsys):
+    first = fleet.file.read_text()
+    assert run(["fleet", "start", str(fleet.file), "--by", "Ada"]) == 0
+    fleet.file.write_text(first.replace('name = "simulated"', 'name = "second"'))
+    capsys.readouterr()
+    assert run(["fleet", "start", str(fleet.file), "--by", "Ada"]) == 3
+    said = capsys.readouterr().err
+    assert "2 pairs in another rollout: pair-000000 in simulated." in said
+    assert "rollout_pair_taken" not in said
+    assert run(["fleet", "stop", "simulated", *ADA]) == 0
+    assert run(["fleet", "start", str(fleet.file), "--by", "Ada"]) == 0
+    capsys.readouterr()
+    assert run(["fleet", "resume", "simulated", *ADA]) == 3
+    assert "cannot have its pairs again: 2 pairs in another rollout: pair-000000 in second." in capsys.readouterr().err
+
+
+def test_a_worker_does_not_begin_with_a_folder_that_others_can_enter(fleet, memory_folder, capsys):
+    (memory_folder / "shared").mkdir()
+    (memory_folder / "shared").chmod(0o755)
+    assert run(["fleet", "worker", "--until-finished", "--state-dir", str(memory_folder / "shared")]) == 3
+    assert "can be entered by other users" in capsys.readouterr().err

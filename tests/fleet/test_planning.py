@@ -267,3 +267,9 @@ def test_a_rehearsal_of_an_incomplete_inventory_is_incomplete(fleet, capsys):
     printed = capsys.readouterr().out
     assert "  unreadable: 1 line of the inventory\n     line 14: " in printed
     assert printed.splitlines()[-1].startswith("INCOMPLETE at ")
+
+
+def test_a_limit_by_a_fact_that_no_pair_has_is_a_warning(fleet, capsys):
+    fleet.write_text(fleet.read_text().replace("per = { site = ", "per = { sitte = "))
+    run(["fleet", "plan", "FLEET.toml"])
+    assert "max-in-flight.per: no pair has the fact sitte, so all pairs share its limit of 1" in capsys.readouterr().out

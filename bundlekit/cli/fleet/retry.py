@@ -41,7 +41,9 @@ def command(name: str, pairs: tuple[str, ...], kinds: tuple[str, ...], by: str, 
     if held:
         clear = command_text("update clear", pair=held[0], by="NAME", reason="TEXT")
         click.echo(
-            f"{count(len(held), 'pair')} on hold, whose update is rejected until then: {', '.join(held[:10])}", err=True
+            f"{count(len(held), 'pair')} on hold, so the update is rejected until the hold is cleared: "
+            f"{', '.join(held[:10])}",
+            err=True,
         )
         click.echo(f"next: {clear}", err=True)
     if not again:
