@@ -175,6 +175,7 @@ def test_a_bundle_is_signed_in_each_way_that_it_shows(tmp_path, monkeypatch, cap
             assert capsys.readouterr().out.splitlines()[-1].startswith(comment.strip().rstrip("…").rstrip())
 
 
+@pytest.mark.exhaustive
 def test_the_tour_of_a_fleet_ends_as_it_says(tmp_path, database_url):
     """With the server of the tests. The tour of an update comes before it, as far as it makes what this one needs."""
     for name, text in re.findall(r"cat > (SPEC\.toml|matrix\.toml) <<'END'\n(.*?)\n   END", README, re.DOTALL):
