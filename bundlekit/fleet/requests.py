@@ -77,6 +77,9 @@ def ask_rollout(store: RolloutStore, name: str, verb: RolloutVerb, *, by: str, r
     return wave
 
 
+_RETRY_LATER: Final = "Retry after the end of the other rollout."
+
+
 def _take_pairs(store: RolloutStore, values: Values) -> None:
     """Take the pairs again that a stop has freed."""
     freed = "SELECT pair FROM bundlekit.rollout_pair WHERE rollout = %(name)s AND outcome IS NULL AND NOT taken"
@@ -119,6 +122,12 @@ def retry_pairs(
         if unknown := sorted(set(pairs) - {str(pair) for (pair,) in known}):
             names = f"{', '.join(unknown[:3])}{' and others' if len(unknown) > 3 else ''}"
             raise BundlekitError(f"The rollout {name} does not have {count(len(unknown), 'pair')}: {names}.")
+        failed = """
+            SELECT pair FROM bundlekit.rollout_pair WHERE rollout = %(name)s AND outcome <> 'succeeded'
+                AND (pair = ANY(%(pairs)s) OR outcome = ANY(%(kinds)s))
+        """
+        if taken := store.taken_elsewhere(name, [str(pair) for (pair,) in store.database.rows(failed, values)]):
+            raise RolloutExistsError(f"The rollout {name} cannot try again: {taken}.", next_step=_RETRY_LATER)
         try:
             found = store.database.rows(
                 """
@@ -133,7 +142,7 @@ def retry_pairs(
             )
         except DuplicateRowError as error:
             raise RolloutExistsError(
-                f"A pair is in another rollout by now: {error.message}", next_step="Retry after the end of that one."
+                f"A pair is in another rollout by now: {error.message}", next_step=_RETRY_LATER
             ) from error
         again = sorted(str(pair) for (pair,) in found)
         store.database.execute(

@@ -99,8 +99,8 @@ class FleetWorker:
     def run(self, *, until_finished: bool = False) -> None:
         """Work until `stop` is called; with ``until_finished`` also until every rollout has finished or stopped.
 
-        Only a database that cannot be used at the start is an error (JournalError or DatabaseError). Later the worker
-        waits for it to come back.
+        A database that cannot be used at the start is an error (JournalError or DatabaseError), and so is a folder that
+        others can enter (StateFolderError). Later the worker waits for the database to come back.
         """
         has_private_folder(self.folder)  # raises for one that others can enter, before anything is opened
         with self._state.lent() as database:  # the first connection makes the tables, or shows what is wrong

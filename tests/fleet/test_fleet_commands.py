@@ -279,3 +279,14 @@ def test_a_worker_does_not_begin_with_a_folder_that_others_can_enter(fleet, memo
     (memory_folder / "shared").chmod(0o755)
     assert run(["fleet", "worker", "--until-finished", "--state-dir", str(memory_folder / "shared")]) == 3
     assert "can be entered by other users" in capsys.readouterr().err
+
+
+def test_a_retry_names_the_rollout_that_has_the_pair_by_now(fleet, capsys):
+    appliances.put_fault(fleet.root, "pair-000001", "verify active", "fail")
+    assert run(["fleet", "start", str(fleet.file), "--by", "Ada"]) == 0
+    assert run(["fleet", "worker", "--until-finished"]) == 0
+    fleet.file.write_text(fleet.file.read_text().replace('name = "simulated"', 'name = "second"'))
+    assert run(["fleet", "start", str(fleet.file), "--by", "Ada"]) == 0
+    capsys.readouterr()
+    assert run(["fleet", "retry", "simulated", "pair-000001", *ADA]) == 3
+    assert "cannot try again: 1 pair in another rollout: pair-000001 in second." in capsys.readouterr().err
